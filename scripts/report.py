@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+from snakeval.files import in_one_sentence
 from snakeval.results.report import write
 from snakeval.run.directory import RunDirectory
 
-write(RunDirectory(Path(snakemake.output.page).parent))
+run = RunDirectory(Path(snakemake.output.page).parent)
+with in_one_sentence(run.path):
+    write(run)

@@ -588,7 +588,7 @@ def test_a_quiet_run_with_nothing_to_do_prints_its_table_and_alarms_and_no_note(
     assert capsys.readouterr() == ("\nthe table\nan alarm\n", "")
 
 
-def test_a_cache_of_snakemake_that_cannot_be_made_is_one_sentence(
+def test_snakemake_without_a_place_for_its_cache_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").touch()

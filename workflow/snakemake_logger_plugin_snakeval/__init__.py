@@ -11,6 +11,7 @@ breaks its display, and it also draws without a terminal.
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from functools import cache
 from pathlib import Path
@@ -77,6 +78,8 @@ _NOISE = (
 )
 
 
+#: The failure of a script that has printed its reason.
+_SCRIPT = re.compile(r"scripts/tmp\w+\.(table|report)\.py' returned non-zero exit status")
 _NOTHING = "Nothing to be done"
 #: Follows a number of jobs. Fingerprints decide, and not Snakemake's metadata.
 _NO_METADATA = " have missing provenance/metadata so that it in part cannot be used"
@@ -103,7 +106,8 @@ class LogHandler(LogHandlerBase):
 
         from snakeval.files import unwritable
 
-        cache = Path(get_appdirs().user_cache_dir, "snakemake/source-cache/snakemake-runtime-cache")
+        place = get_appdirs().user_cache_dir  # type: ignore[no-untyped-call]
+        cache = Path(place, "snakemake/source-cache/snakemake-runtime-cache")
         try:
             cache.mkdir(parents=True, exist_ok=True)
             with TemporaryDirectory(dir=cache):
@@ -197,7 +201,7 @@ class LogHandler(LogHandlerBase):
             text = self._table(text)
         if record.levelno < logging.WARNING and (quiet or not text.strip()):
             return ""
-        is_noise = text.strip().startswith(_NOISE) or _NO_METADATA in text
+        is_noise = _SCRIPT.search(text) or text.strip().startswith(_NOISE) or _NO_METADATA in text
         return "" if is_noise else text
 
     def _table(self, text: str) -> str:

@@ -70,6 +70,15 @@ def test_a_terminal_also_shows_the_scores_at_a_glance(monkeypatch: pytest.Monkey
     assert end._next.startswith("Next:    snakeval report 8b --open")
 
 
+def test_a_home_that_cannot_be_written_at_the_end_costs_no_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SNAKEVAL_HOME", str(tmp_path / "file"))
+    invocation = SimpleNamespace(deployed={}, selected={})
+    End(cast(Any, invocation), cast(Any, None), cast(Any, None))._learn([])
+
+
 def test_the_end_of_a_command_decides_and_delivers_alarms_and_none_ends_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,11 +18,10 @@ from snakeval.dag.job_rate import lift_default
 from snakeval.dag.lookup import DeploymentWildcards, Input, Lookup, Wildcards, signed
 from snakeval.dag.no_retry import spare
 from snakeval.dag.reruns import Reruns
-from snakeval.errors import ConfigError, EvaluationError
 from snakeval.evaluation.definition import Evaluation
 from snakeval.executors import of_plugin, of_run
 from snakeval.executors.base import Executor
-from snakeval.files import unwritable
+from snakeval.files import in_one_sentence
 from snakeval.matrix.allocations import Allocations
 from snakeval.matrix.durations import Durations
 from snakeval.matrix.order import Order
@@ -272,13 +271,8 @@ class Matrix:
         from snakeval.dag.on_start import Start
 
         parts = (self.invocation, self.allocations)
-        try:
+        with in_one_sentence(self.invocation.directory.path):
             Start(*parts, remote=self._remote, executor=self._executor).write()
-        except (ConfigError, EvaluationError) as error:
-            raise SystemExit(f"snakeval: {error}") from None
-        except OSError as error:
-            where = error.filename or self.run
-            raise SystemExit(f"snakeval: {unwritable(where, error, 'output_dir')}") from None
         lift_default(scheduler := self._workflow.scheduler)
         spare(scheduler)
         if not self._workflow.local_exec:

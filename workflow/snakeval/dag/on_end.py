@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -17,7 +18,7 @@ from snakeval.errors import ConfigError, EvaluationError
 from snakeval.evaluation import requests
 from snakeval.evaluation.duration_text import duration_text, estimate_text
 from snakeval.executors.base import Executor, Job
-from snakeval.files import DAMAGE
+from snakeval.files import DAMAGE, unwritable
 from snakeval.matrix.allocations import Allocations
 from snakeval.matrix.durations import Durations
 from snakeval.matrix.usage import Usages
@@ -69,7 +70,7 @@ class End:
                 missing = {f"{row['model']}/{row['benchmark']}" for row in unfinished}
             self._learn(rows)
         except (OSError, ConfigError) as error:
-            print(f"snakeval: no results table: {error}", file=sys.stderr)
+            print(f"snakeval: no results table: {_sentence(error, run.path)}", file=sys.stderr)
             return
         print(f"\n{self._text(rows)}", flush=True)
         self._compare()
@@ -80,7 +81,7 @@ class End:
                 self._date_back(report.write(run), run.report_summary)
             print(f"Report:  {run.report}", flush=True)
         except OSError as error:
-            print(f"snakeval: no report: {error}", file=sys.stderr)
+            print(f"snakeval: no report: {_sentence(error, run.path)}", file=sys.stderr)
         self._report_cost()
         if self.invocation.exports:
             self._report_exports()
@@ -215,8 +216,9 @@ class End:
                 directory = self.invocation.directory.evaluation(evaluation.id)
                 counts = partial(requests.read, directory)
                 usages.learn(evaluation, row["finished"], row["n"], counts)
-        durations.save()
-        usages.save()
+        with suppress(OSError):  # the home is full or closed now; the results are elsewhere
+            durations.save()
+            usages.save()
 
     def _date_back(self, *files: Path) -> None:
         """Date files before any record, so that their rules rerun when more records exist."""
@@ -276,3 +278,9 @@ def spent(allocations: Allocations, jobs: Iterable[Job], title: str) -> list[str
             line += f" ({took:.1f} GPU-hours, {expected:.1f} expected)"
         lines.append(line)
     return lines
+
+
+def _sentence(error: OSError | ConfigError, place: Path) -> str:
+    if isinstance(error, ConfigError):
+        return str(error)
+    return unwritable(error.filename or place, error, "output_dir")

@@ -19,7 +19,7 @@ from snakeval.files.parsing import (
     without_seal,
     yaml_value,
 )
-from snakeval.files.places import domain, home, unwritable
+from snakeval.files.places import domain, home, in_one_sentence, unwritable
 from snakeval.files.reading import (
     NotAFileError,
     read_bytes,
@@ -48,6 +48,7 @@ __all__ = [
     "domain",
     "has_seal",
     "home",
+    "in_one_sentence",
     "json_object",
     "json_value",
     "make_directory",

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from snakeval.errors import ConfigError, EvaluationError
 
 
 def home() -> Path:
@@ -22,10 +26,28 @@ def unwritable(path: str | Path, error: OSError, name: str = "") -> str:
     """
     if Path(path).absolute().is_relative_to(home().absolute()):
         name = "SNAKEVAL_HOME"
-    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     to_do = "free some space" if is_full else "correct its permissions"
     where = f"{name}: {str(path)[:200]}" if name else str(path)[:200]
     return f"{where} cannot be written ({error.strerror}); set another directory or {to_do}"
+
+
+@contextmanager
+def in_one_sentence(place: Path) -> Iterator[None]:
+    """End this process with one sentence, and no traceback, if a file cannot be written.
+
+    *place* is where, if the error does not say. Errors for people end it in the same way.
+
+    Raises:
+        SystemExit: the message is the sentence.
+    """
+    try:
+        yield
+    except (ConfigError, EvaluationError) as error:
+        raise SystemExit(f"snakeval: {error}") from None
+    except OSError as error:
+        sentence = unwritable(error.filename or place, error, "output_dir")
+        raise SystemExit(f"snakeval: {sentence}") from None
 
 
 def domain() -> str:
