@@ -74,6 +74,14 @@ def deployed(**spec: Any) -> dict[str, Any]:
             changed("benchmarks", "b", "metrics", "values", to={"v": "v["}),
             "benchmarks.b.metrics.values.v.value: is not a JMESPath: ",
         ),
+        (
+            changed("benchmarks", "b", "metrics", "values", to={"v": "[" * 2000}),
+            "values.v.value: has too many parts or brackets; shorten it",
+        ),
+        (
+            changed("benchmarks", "b", "metrics", "values", to={"v": "||".join("a" * 2000)}),
+            "values.v.value: has too many parts or brackets; shorten it",
+        ),
         (changed("benchmarks", "b", "metrics", "file", to="/etc/passwd"), "below the artifacts"),
         (changed("benchmarks", "b", "metrics", "file", to="../f"), "below the artifacts"),
         (changed("benchmarks", "b", "metrics", "file", to=""), "below the artifacts"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from pathlib import PurePath
 from typing import Annotated, ClassVar, Literal
 
@@ -66,7 +67,13 @@ class Params(Strict):
 def _jmespath(value: str | None) -> str | None:
     try:
         if value is not None:
-            jmespath.compile(value)
+            found = jmespath.compile(value)
+            with suppress(jmespath.exceptions.JMESPathError):  # of types, which other data may have
+                found.search({})
+    except RecursionError:
+        raise PydanticCustomError(
+            "jmespath", "has too many parts or brackets; shorten it"
+        ) from None
     except jmespath.exceptions.JMESPathError as error:
         raise PydanticCustomError(
             "jmespath",
