@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from snakeval.files import (
+    lead,
     make_directory,
     replace_link,
     write_atomically,
@@ -70,6 +71,33 @@ def test_a_link_that_several_processes_replace_always_leads_somewhere(tmp_path: 
         list(pool.map(lambda target: replace_link(link, target), targets))
     assert link.readlink().name in targets
     assert list(tmp_path.iterdir()) == [link]
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_without_symbolic_links_a_text_names_the_target(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refused(*arguments: object, **options: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    lead(tmp_path / "log", "log-1")
+    assert os.readlink(tmp_path / "log") == "log-1"  # noqa: PTH115
+    monkeypatch.setattr(os, "symlink", refused)
+    lead(tmp_path / "log", "log-2")
+    assert (tmp_path / "log").read_text() == "It is in log-2.\n"
+    assert not (tmp_path / "log-1").exists(), "a link is not followed"
+    assert [path.name for path in tmp_path.iterdir()] == ["log"]
+
+
+def test_a_disk_without_room_is_no_file_system_without_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*arguments: object, **options: object) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(os, "symlink", refused)
+    with pytest.raises(OSError, match="full"):
+        lead(tmp_path / "log", "log-1")
 
 
 @pytest.mark.parametrize("write", [write_atomically, write_if_changed])

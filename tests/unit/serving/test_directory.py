@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -101,6 +103,21 @@ def test_each_start_of_a_server_has_a_log(directory: DeploymentDirectory) -> Non
     assert [log.name for log in logs] == ["server-1.log", "server-2.log", "server-3.log"]
     assert directory.server_logs() == logs
     assert directory.server_log.resolve() == logs[-1].resolve()
+
+
+def test_without_symbolic_links_server_log_is_the_newest_log_itself(
+    directory: DeploymentDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*arguments: object, **options: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "symlink", refused)
+    for said in ("first", "second", "third"):
+        directory.new_server_log().write_text(said)
+    assert directory.server_log.read_text() == "third"
+    assert [log.read_text() for log in directory.server_logs()] == ["first", "second", "third"]
+    directory.show_instance_log()
+    assert directory.server_log.read_text() == "It is in instance-0/server.log.\n"
 
 
 def test_with_several_instances_server_log_is_that_of_the_first(

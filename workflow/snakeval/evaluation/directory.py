@@ -31,12 +31,12 @@ from snakeval.files import (
     has_seal,
     json_object,
     json_value,
+    lead,
     make_way,
     read_bytes,
     read_json,
     read_state,
     read_text,
-    replace_link,
     sealed,
     set_aside,
     without_waiting,
@@ -794,7 +794,7 @@ class EvaluationDirectory(JobDirectory):
 
     def show_log(self, attempt: int) -> None:
         """Make ``logs/harness.log``, the declared log, lead to the attempt's."""
-        replace_link(self.log, self.attempt_log(attempt).name)
+        lead(self.log, self.attempt_log(attempt).name)
 
     # --- lease ----------------------------------------------------------------------------
 

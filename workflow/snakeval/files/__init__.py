@@ -30,7 +30,9 @@ from snakeval.files.reading import (
     without_waiting,
 )
 from snakeval.files.writing import (
+    NO_LINKS,
     create_exclusively,
+    lead,
     make_directory,
     replace_link,
     replacing,
@@ -40,6 +42,7 @@ from snakeval.files.writing import (
 
 __all__ = [
     "DAMAGE",
+    "NO_LINKS",
     "Directory",
     "NotAFileError",
     "TwiceError",
@@ -51,6 +54,7 @@ __all__ = [
     "in_one_sentence",
     "json_object",
     "json_value",
+    "lead",
     "make_directory",
     "make_way",
     "make_way_for_file",

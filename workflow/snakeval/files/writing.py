@@ -112,16 +112,26 @@ def write_if_changed(path: Path, text: str, *, mode: int = 0o644) -> bool:
     return True
 
 
+#: The errors of a file system that has no hard or no symbolic links.
+NO_LINKS = frozenset(
+    [errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV]
+)
+
+
 def replace_link(link: Path, target: Path | str) -> None:
     """Make *link* a symbolic link to *target*, in one step for readers and other writers."""
     with replacing(link, _rename) as draft:
         draft.symlink_to(target)
 
 
-#: The errors of a file system that has no hard links.
-_NO_LINKS = frozenset(
-    [errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV]
-)
+def lead(link: Path, target: Path | str) -> None:
+    """Make *link* a symbolic link to *target*, or a text that names it if there are no links."""
+    try:
+        replace_link(link, target)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        write_atomically(link, f"It is in {target}.\n")
 
 
 def create_exclusively(path: Path, text: str) -> bool:
@@ -142,7 +152,7 @@ def create_exclusively(path: Path, text: str) -> bool:
     except FileExistsError:
         return False
     except OSError as error:
-        if error.errno in _NO_LINKS:
+        if error.errno in NO_LINKS:
             return _create_without_links(path, text)
         if not _has_two_names(draft):  # NFS may lose the answer to a link that it has made
             raise

@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING, Any, Self
 from snakeval.errors import EvaluationError
 from snakeval.evaluation.directory import JobDirectory
 from snakeval.evaluation.record import now
-from snakeval.files import read_state, read_text, replace_link, write_atomically, write_if_changed
+from snakeval.files import (
+    NO_LINKS,
+    lead,
+    read_state,
+    read_text,
+    replace_link,
+    write_atomically,
+    write_if_changed,
+)
 from snakeval.run.directory import RunDirectory
 
 if TYPE_CHECKING:
@@ -78,7 +86,7 @@ class DeploymentDirectory(JobDirectory):
 
     @property
     def server_log(self) -> Path:
-        """A link to the log of the server that was started last."""
+        """The log of the server that was started last, or a link to it."""
         return Path(f"{self._place}/server.log")
 
     @property
@@ -204,24 +212,36 @@ class DeploymentDirectory(JobDirectory):
 
     def server_logs(self) -> list[Path]:
         """Return the logs of all starts of the server."""
-        return sorted(self.path.glob("server-*.log"))
+        logs = sorted(self.path.glob("server-*.log"))
+        is_link = self.server_log.is_symlink() or not self.server_log.exists()
+        return logs if is_link else [*logs, self.server_log]
 
     def new_server_log(self) -> Path:
-        """Return an empty log for another start; :attr:`server_log` leads to it."""
+        """Return an empty log for another start; :attr:`server_log` leads to it.
+
+        On a file system without symbolic links it is the log itself until the next start.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
         number = 1
         while (log := self.path / f"server-{number}.log").exists():
             number += 1
         log.touch()
-        replace_link(self.server_log, log.name)
+        try:
+            replace_link(self.server_log, log.name)
+        except OSError as error:
+            if error.errno not in NO_LINKS:
+                raise
+            log.unlink()
+            if self.server_log.exists():
+                self.server_log.rename(log)
+            self.server_log.touch()
+            return self.server_log
         return log
 
     def show_instance_log(self) -> None:
         """Make :attr:`server_log` lead to the first of several equal servers."""
         self.path.mkdir(parents=True, exist_ok=True)
-        self.server_log.unlink(missing_ok=True)
-        target = self.instance(0).server_log.relative_to(self.path)
-        self.server_log.symlink_to(target)
+        lead(self.server_log, self.instance(0).server_log.relative_to(self.path))
 
 
 def undeployed(run: RunDirectory) -> dict[str, str]:
