@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -43,7 +43,7 @@ class Run:
     Attributes:
         files: the configuration files of the command, with absolute paths.
         chosen: whether the command chose the run, or a new one, by ``run=``.
-        others: the runs that had started when the command searched the output directory.
+        others: the runs that had started when the command searched for its own and found none.
     """
 
     id: str
@@ -131,7 +131,7 @@ def reserve(run: Run, *, lasting: bool = False) -> Run:
     key = run.directory.name if run.chosen else run.keys[0]
 
     def started() -> str | None:
-        found = None if run.chosen else _started(_runs(root), run.keys)
+        found = None if run.chosen else _started(reversed(_runs(root)), run.keys)
         return found.name if found else None
 
     joins = "" if run.chosen else run.joins
@@ -165,17 +165,23 @@ def find(
     # Before the runs: a start ends its claim last, so this command sees the claim or the run.
     claimed = claim.claimed(root, own[0])
     runs = _runs(root)
-    others = _names(runs)
+    others: set[str] = set()
+
+    def newest_first() -> Iterator[RunDirectory]:
+        for each in reversed(runs):
+            if each.was_started:  # before anything else is read of it
+                others.add(each.name)
+            yield each
 
     def run(directory: RunDirectory, *, chosen: bool = False) -> Run:
-        return Run(directory.id, directory, same, paths, chosen, others)
+        return Run(directory.id, directory, same, paths, chosen, frozenset(others))
 
     if choice not in (None, "", "new"):
         directory = _chosen(str(choice), runs, root)
         _refuse_other_parameters(directory, same)
         return run(directory, chosen=True)
     if choice != "new":
-        if started := _started(runs, own):
+        if started := _started(newest_first(), own):
             _refuse_changes(started, own, evaluations)
             return run(started)
         if claimed:
@@ -202,9 +208,9 @@ def _names(runs: Sequence[RunDirectory]) -> frozenset[str]:
     return frozenset(run.name for run in runs if run.was_started)
 
 
-def _started(runs: Sequence[RunDirectory], own: Sequence[str]) -> RunDirectory | None:
-    """Return the newest run of a configuration, by its keys."""
-    mine = (run for run in reversed(runs) if any(map(run.belongs_to, own)))
+def _started(runs: Iterable[RunDirectory], own: Sequence[str]) -> RunDirectory | None:
+    """Return the first of *runs* that belongs to a configuration, by its keys."""
+    mine = (run for run in runs if any(map(run.belongs_to, own)))
     return next((run for run in mine if not _is_rescore(run)), None)
 
 
