@@ -258,7 +258,7 @@ def test_a_model_deploys_then_its_evaluations_run_and_kill_ends_its_server(
     served.deployment["command"] = loads + served.deployment["command"]
     served.asks("slow", seed=1, stays_at=2)
     head = work.start()
-    wait_for(lambda: served.named("snakeval.serving.supervisor"), "no pool", HUNG)
+    wait_for(lambda: served.named("snakeval.serving.supervisor"), "no pool")
     wait_for(lambda: snakeval.said("careful/slow") == "deploying", "it is not deployed")
     (tmp_path / "loaded").touch()
     wait_for(lambda: snakeval.said("careful/slow") == "running", "it does not run")

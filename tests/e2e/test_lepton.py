@@ -123,7 +123,6 @@ def running(work: Work, number: int) -> None:
             sum(job.starts > 0 and job.state != "Starting" for job in work.standin.jobs) == number
         ),
         f"{number} running jobs",
-        HUNG,
     )
 
 
@@ -168,7 +167,7 @@ def test_after_a_killed_head_the_same_command_starts_no_job_twice_and_leaves_not
     paused(work, 8)
     head = work.start()
     # A slow machine may not run all of them at one time.
-    wait_for(lambda: sum(job.starts for job in work.standin.jobs) == 4, "four starts", HUNG)
+    wait_for(lambda: sum(job.starts for job in work.standin.jobs) == 4, "four starts")
     end(head, signal.SIGKILL)
     done = work.snakemake()
     assert done.exit_code == 0, done.output
@@ -209,8 +208,8 @@ def test_one_evaluation_is_killed_and_its_snakemake_does_not_begin_it_again(
     del work.config["models"]["served"]
     work.config["benchmarks"]["b1"]["params"] = {"extra": {"pause": 60}}
     head = work.start()
-    wait_for(lambda: len(work.standin.jobs) == 2, "two jobs", HUNG)
-    wait_for(lambda: states(work)["b1"] == "running", "b1 does not run", HUNG)
+    wait_for(lambda: len(work.standin.jobs) == 2, "two jobs")
+    wait_for(lambda: states(work)["b1"] == "running", "b1 does not run")
     killed = work.snakeval("kill", f"{work.run}/other/b1")
     assert killed.returncode == 0, killed.stdout + killed.stderr
     output, _ = head.communicate(timeout=HUNG)
@@ -246,7 +245,7 @@ def test_a_model_that_cannot_start_has_its_reason_and_its_endpoint_is_removed(
 def test_no_key_is_in_a_file_or_on_the_terminal(work: Work) -> None:
     paused(work, 3)
     head = work.start()
-    wait_for(lambda: work.standin.workspace.secrets, "the endpoint's key", HUNG)
+    wait_for(lambda: work.standin.workspace.secrets, "the endpoint's key")
     (key,) = work.standin.workspace.secrets.values()
     output, _ = head.communicate(timeout=HUNG)
     assert head.returncode == 0, output

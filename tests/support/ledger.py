@@ -7,6 +7,7 @@ import contextlib
 import http.client
 import itertools
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -156,12 +157,11 @@ class Bed:
         return data
 
 
-async def until(condition: Callable[[], bool], seconds: float = 300) -> None:
-    for _ in range(int(seconds / 0.005)):
-        if condition():
-            return
+async def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + HUNG
+    while not condition():
+        assert time.monotonic() < end, "the condition never became true"
         await asyncio.sleep(0.005)
-    raise AssertionError("the condition never became true")
 
 
 def ask(port: int, method: str, path: str, body: bytes, headers: dict[str, str]) -> Received:

@@ -161,7 +161,7 @@ def seeing(results: Path, look: Callable[[], object]) -> Iterator[None]:
 
     def work() -> None:
         try:
-            eventually((results / "up").exists, "the harness does not start", HUNG)
+            eventually((results / "up").exists, "the harness does not start")
             look()
         finally:
             (results / "seen").touch()

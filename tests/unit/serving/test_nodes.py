@@ -119,7 +119,7 @@ def test_kill_9_of_the_pool_leaves_nothing_on_any_node(machine: Machine, tmp_pat
         )
         os.kill(supervisor.pid, signal.SIGKILL)
         eventually(lambda: machine.lost, "nobody says that it is lost")
-        eventually(lambda: not sleepers(tmp_path), "a rank outlives the pool", HUNG)
+        eventually(lambda: not sleepers(tmp_path), "a rank outlives the pool")
         url = servers["careful"].url
 
     def refuses() -> bool:
@@ -131,7 +131,7 @@ def test_kill_9_of_the_pool_leaves_nothing_on_any_node(machine: Machine, tmp_pat
             return True
         return False
 
-    eventually(refuses, "the head outlives the pool", HUNG)
+    eventually(refuses, "the head outlives the pool")
 
 
 @pytest.mark.haproxy

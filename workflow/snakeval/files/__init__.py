@@ -30,8 +30,8 @@ from snakeval.files.reading import (
     without_waiting,
 )
 from snakeval.files.writing import (
-    NO_LINKS,
     create_exclusively,
+    has_linked,
     lead,
     make_directory,
     replace_link,
@@ -42,13 +42,13 @@ from snakeval.files.writing import (
 
 __all__ = [
     "DAMAGE",
-    "NO_LINKS",
     "Directory",
     "NotAFileError",
     "TwiceError",
     "create_exclusively",
     "discard",
     "domain",
+    "has_linked",
     "has_seal",
     "home",
     "in_one_sentence",

@@ -113,7 +113,7 @@ def write_if_changed(path: Path, text: str, *, mode: int = 0o644) -> bool:
 
 
 #: The errors of a file system that has no hard or no symbolic links.
-NO_LINKS = frozenset(
+_NO_LINKS = frozenset(
     [errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV]
 )
 
@@ -124,13 +124,20 @@ def replace_link(link: Path, target: Path | str) -> None:
         draft.symlink_to(target)
 
 
-def lead(link: Path, target: Path | str) -> None:
-    """Make *link* a symbolic link to *target*, or a text that names it if there are no links."""
+def has_linked(link: Path, target: Path | str) -> bool:
+    """Do what :func:`replace_link` does, or return False: the file system has no such links."""
     try:
         replace_link(link, target)
     except OSError as error:
-        if error.errno not in NO_LINKS:
+        if error.errno not in _NO_LINKS:
             raise
+        return False
+    return True
+
+
+def lead(link: Path, target: Path | str) -> None:
+    """Make *link* a symbolic link to *target*, or a text that names it if there are no links."""
+    if not has_linked(link, target):
         write_atomically(link, f"It is in {target}.\n")
 
 
@@ -152,7 +159,7 @@ def create_exclusively(path: Path, text: str) -> bool:
     except FileExistsError:
         return False
     except OSError as error:
-        if error.errno in NO_LINKS:
+        if error.errno in _NO_LINKS:
             return _create_without_links(path, text)
         if not _has_two_names(draft):  # NFS may lose the answer to a link that it has made
             raise

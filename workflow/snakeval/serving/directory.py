@@ -17,11 +17,10 @@ from snakeval.errors import EvaluationError
 from snakeval.evaluation.directory import JobDirectory
 from snakeval.evaluation.record import now
 from snakeval.files import (
-    NO_LINKS,
+    has_linked,
     lead,
     read_state,
     read_text,
-    replace_link,
     write_atomically,
     write_if_changed,
 )
@@ -226,17 +225,13 @@ class DeploymentDirectory(JobDirectory):
         while (log := self.path / f"server-{number}.log").exists():
             number += 1
         log.touch()
-        try:
-            replace_link(self.server_log, log.name)
-        except OSError as error:
-            if error.errno not in NO_LINKS:
-                raise
-            log.unlink()
-            if self.server_log.exists():
-                self.server_log.rename(log)
-            self.server_log.touch()
-            return self.server_log
-        return log
+        if has_linked(self.server_log, log.name):
+            return log
+        log.unlink()
+        if self.server_log.exists():
+            self.server_log.rename(log)
+        self.server_log.touch()
+        return self.server_log
 
     def show_instance_log(self) -> None:
         """Make :attr:`server_log` lead to the first of several equal servers."""
