@@ -21,9 +21,11 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,7 +48,6 @@ PARTITION = "site"
 OWN = "policies"
 #: Held by who limits them.
 own = BedLock("slurm-policies")
-_SECONDS = 120
 _NEVER = re.compile(r"^.*(cannot start \(|although none of this run's jobs runs).*$", re.MULTILINE)
 
 
@@ -226,10 +227,23 @@ def reservation(settings: str) -> Policy:
 
 @contextlib.contextmanager
 def reservation_that_ends() -> Iterator[None]:
-    """Reserve a node for a minute; Slurm deletes the reservation after it."""
-    node = "nodes=n4 users=root starttime=now duration=1"
+    """Reserve a node until a job waits for it; Slurm then deletes the reservation."""
+    node = "nodes=n4 users=root starttime=now duration=60"
     _run(*f"scontrol create reservation reservationname=site {node}".split())
-    yield
+    played = threading.Event()
+
+    def end_once_requested() -> None:
+        while not slurm("squeue", "-h", "--reservation=site") and not played.wait(0.3):
+            pass
+        _run("scontrol", "update", "reservationname=site", "endtime=now+3")
+
+    with ThreadPoolExecutor() as pool:
+        ending = pool.submit(end_once_requested)
+        try:
+            yield
+        finally:
+            played.set()
+        ending.result()
 
 
 # --- the policies -------------------------------------------------------------------------------
@@ -445,7 +459,7 @@ class Run:
             runtime="process",
             models={"m": {"deployment": deployment} if case.gpus else {"endpoint": endpoint}},
             benchmarks={f"b{number}": says(number) for number in range(case.count)},
-            execution={"slurm": {"account": OWN, "walltime": "00:05:00"} | case.request | more},
+            execution={"slurm": {"account": OWN, "walltime": "00:30:00"} | case.request | more},
         )
         self.work.command()  # writes the configuration
         self._log = directory / "head.log"
@@ -470,7 +484,7 @@ class Run:
 
     def until_known(self) -> str:
         """Wait until the run ends, or its head says that a job cannot start."""
-        end = time.monotonic() + _SECONDS + 60
+        end = time.monotonic() + HUNG
         while time.monotonic() < end:
             code = self.head.poll()
             if code is not None:
@@ -500,8 +514,7 @@ class Run:
     def stop(self) -> None:
         if self.head.poll() is None:
             os.killpg(self.head.pid, signal.SIGINT)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.head.wait(60)
+        self.head.wait(HUNG)
         if left := queue(self.work.directory):
             slurm("scancel", *left)
 
@@ -519,7 +532,7 @@ def play(case: Case, directory: Path) -> Outcome:
             if not problem and outcome == "waits" and case.ends:
                 case.after(run.work.directory)
                 policy.close()
-                run.head.wait(_SECONDS)
+                run.head.wait(HUNG)
                 if run.head.returncode or set(run.work.table()["status"]) != {"done"}:
                     problem = f"it does not end once the policy is undone:\n{run.output[-2000:]}"
                 outcome = "waits, then done"

@@ -56,7 +56,7 @@ def test_jobs_that_wait_for_a_limit_keep_no_other_job_waiting(tmp_path: Path) ->
             **{f"a{number}": says(number, waits_for=go) | limited for number in range(4)},
             "z": says(9),
         },
-        execution={"slurm": {"account": "evals", "walltime": "00:05:00"}},
+        execution={"slurm": {"account": "evals", "walltime": "00:30:00"}},
     )
     prepare()
     with qos("maxsubmitjobsperuser=1", "maxsubmitjobsperuser=-1")():

@@ -37,7 +37,9 @@ def allocation(*options: str) -> Iterator[dict[str, str]]:
 
 
 def _allocated(*options: str) -> Iterator[dict[str, str]]:
-    words = ["salloc", "--no-shell", "--account=evals", "--job-name=snakeval-test", *options]
+    # The tests that share it may together take longer than a partition's default.
+    asked = ["--no-shell", "--account=evals", "--job-name=snakeval-test", "--time=1-00:00:00"]
+    words = ["salloc", *asked, *options]
     done = subprocess.run(words, capture_output=True, text=True, timeout=HUNG, check=True)
     number = next(w for w in done.stderr.split() if w.isdigit())
     try:

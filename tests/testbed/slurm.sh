@@ -149,8 +149,9 @@ AccountingStorageEnforce=associations,limits,qos
 AccountingStoreFlags=job_comment,job_script
 # Room for the jobs of several tests at the same time.
 NodeName=n[1-4] NodeHostname=$host NodeAddr=127.0.0.1 Port=[17001-17004] CPUs=16 RealMemory=32000 Gres=gpu:8
-PartitionName=cpu Nodes=n[1-4] Default=YES DefaultTime=00:10:00 MaxTime=INFINITE
-PartitionName=gpu Nodes=n[1-4] DefaultTime=00:10:00 MaxTime=02:00:00
+# A job without a limit of its own may last as long as a test may wait for it (HUNG).
+PartitionName=cpu Nodes=n[1-4] Default=YES DefaultTime=00:30:00 MaxTime=INFINITE
+PartitionName=gpu Nodes=n[1-4] DefaultTime=00:30:00 MaxTime=02:00:00
 CONF
     cat >"$state/etc/gres.conf" <<CONF
 AutoDetect=off
@@ -194,7 +195,7 @@ start_munge() {
     launch munged munged --foreground --force --socket "$state/run/munge.socket" \
         --key-file "$state/etc/munge.key" --log-file "$state/log/munged.log" \
         --pid-file "$state/run/munged.own.pid" --seed-file "$state/run/munge.seed" --num-threads 4
-    await munged 10 "munge answers" munge --no-input --socket "$state/run/munge.socket"
+    await munged 300 "munge answers" munge --no-input --socket "$state/run/munge.socket"
 }
 
 start_database() {
@@ -209,7 +210,7 @@ start_database() {
         --socket="$state/run/database.socket" --bind-address=127.0.0.1 --port="$database_port" \
         --pid-file="$state/run/mariadbd.own.pid" --init-file="$state/etc/database.sql" \
         --skip-name-resolve --innodb-flush-log-at-trx-commit=0 --innodb-lock-wait-timeout=900
-    await mariadbd 60 "the database answers" \
+    await mariadbd 300 "the database answers" \
         mariadb-admin --no-defaults --socket="$state/run/database.socket" --user=root ping
 }
 
@@ -224,7 +225,7 @@ has_accounts() {
 start_accounting() {
     if ! ours slurmdbd; then
         launch slurmdbd slurmdbd -D
-        await slurmdbd 60 "slurmdbd answers" answers
+        await slurmdbd 300 "slurmdbd answers" answers
     fi
     ! has_accounts || return 0
     # `evals` may use every QoS; `urgent` sends `scavenger` back into the queue; `short` ends early.
@@ -243,7 +244,7 @@ modify user root set defaultaccount=evals
 ACCOUNTS
         timeout 60 sacctmgr -i modify account evals set qos=normal,short,urgent,scavenger
     } >"$state/log/sacctmgr.log" 2>&1
-    await - 10 "the accounts are there" has_accounts
+    await - 300 "the accounts are there" has_accounts
 }
 
 up() { # all nodes answer, busy or not; `*` is one that does not
@@ -254,7 +255,7 @@ start_cluster() {
     local node
     if ! ours slurmctld; then
         launch slurmctld slurmctld -D -i
-        await slurmctld 30 "slurmctld answers" timeout 5 scontrol ping
+        await slurmctld 300 "slurmctld answers" timeout 5 scontrol ping
     fi
     for node in "${nodes[@]}"; do
         ours "$node" || launch "$node" slurmd -D -N "$node"
@@ -265,7 +266,7 @@ start_cluster() {
         down* | drain*) timeout 5 scontrol update "nodename=$node" state=resume 2>/dev/null || true ;;
         esac
     done
-    await - 60 "all of ${nodes[*]} are up" up
+    await - 300 "all of ${nodes[*]} are up" up
 }
 
 start() {
