@@ -14,10 +14,10 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 from snakeval.files import (
@@ -110,6 +110,8 @@ class Lease:
 
     A waiter counts only the time in which it could look at the lease: a file server that stalls
     for both of them makes no holder stale. *clock* measures waits, and *awake* suspensions.
+
+    The lease contains *note*, in which other processes read what the holder is about.
     """
 
     def __init__(
@@ -123,6 +125,7 @@ class Lease:
         stale: float = STALE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
         awake: Callable[[], float] = _awake,
+        note: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.path = path
         self.id = uuid.uuid4().hex
@@ -131,7 +134,11 @@ class Lease:
         self._done, self._on_loss, self._waiting = done, lost, waiting
         self._heartbeat, self._stale = heartbeat, stale
         self._clock, self._awake = clock, awake
-        self._me: dict[str, Any] = {"id": self.id, **asdict(ProcessIdentity.of(os.getpid()))}
+        self._me: dict[str, Any] = {
+            **note,
+            "id": self.id,
+            **asdict(ProcessIdentity.of(os.getpid())),
+        }
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -191,6 +198,17 @@ class Lease:
         """
         if self.is_lost or not self._is_mine():
             raise LeaseLost(f"another attempt has taken {self.path} over")
+
+    def tell(self, **note: str) -> None:
+        """Add *note* to what the lease contains.
+
+        Raises:
+            LeaseLost: another attempt has it.
+            OSError: it cannot be written.
+        """
+        self._me |= note
+        if not self._beat(0):
+            raise LeaseLost(f"another process has taken {self.path} over")
 
     def _text(self, beat: int) -> str:
         return json.dumps({**self._me, "beat": beat}).ljust(_LENGTH)

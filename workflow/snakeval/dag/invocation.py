@@ -193,11 +193,11 @@ class Invocation:
                 the run meanwhile and defines an evaluation differently.
         """
         run = reserve(self.run, lasting=lasting)
-        if run == self.run:
-            if not run.gives_way():
-                return self
+        if run is None:
             found = type(self)(self.config, self.selection, self.files, starts=self.facts.starts)
             return found.reserved(lasting=lasting)
+        if run == self.run:
+            return self
         # Not by `run=`: the equal command may not have made its directory yet.
         return type(self)(
             self.config, self.selection, self.files, starts=self.facts.starts, run=run

@@ -88,7 +88,9 @@ class Start:
             refuse_second_head(self.invocation)
         whole, saved = self.invocation.run, self.invocation.saved
         # The command that claimed the run for equal ones may have ended without a start.
-        if (other := reserve(whole)) != whole:
+        if (other := reserve(whole)) is None:
+            raise ConfigError("another command has started a run; run the same command again")
+        if other != whole:
             raise ConfigError(f"an equal command starts run {other.id}; run the same command again")
         is_new = not saved.exists
         if (rescoring := self.invocation.rescoring) is not None:

@@ -30,7 +30,8 @@ def open_run(config: Config, choice: str | None, files: Sequence[Path]) -> Run:
         ConfigError: the output directory cannot be written, or no run fits *choice*.
         OSError: the run's directory cannot be written.
     """
-    run = reserve(find(config, choice, files=files))
+    while (run := reserve(find(config, choice, files=files))) is None:
+        pass  # another command has started a run meanwhile
     if not run.directory.was_started:
         run.start()
     if not run.directory.plan_file.exists():

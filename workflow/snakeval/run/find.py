@@ -65,22 +65,8 @@ class Run:
 
     @property
     def joins(self) -> str:
-        """A digest that all configurations share which may join it."""
-        return digest(self.identity)[:16]
-
-    def gives_way(self) -> bool:
-        """Whether another configuration's command started a run meanwhile, which this may join.
-
-        The command claims the run again if it does not join.
-        """
-        if self.exists or self.chosen:
-            return False
-        root = self.directory.path.parent
-
-        def started() -> bool:
-            return not _names(_runs(root)) <= self.others
-
-        return claim.gives_way(root, self.keys[0], self.joins, started=started)
+        """A digest that all configurations share which may join it; they have one claim."""
+        return _shared(self.identity)
 
     def start(self, ids: Iterable[str] = ()) -> None:
         """Make its directory, and note there which configuration, of evaluations *ids*, starts it.
@@ -95,8 +81,8 @@ class Run:
         )
         for key in self.keys:
             self.directory.add_configuration(key, self.files, began=is_new, ids=ids)
-        for claimed in (self.keys[0], self.directory.name):
-            claim.release(self.directory.path.parent, claimed, self.directory.name)
+        root, name = self.directory.path.parent, self.directory.name
+        claim.release(root, self.joins, (self.keys[0], name), name)
 
 
 def keys(identity: Mapping[str, Any], files: Sequence[str], root: Path) -> tuple[str, ...]:
@@ -110,33 +96,45 @@ def keys(identity: Mapping[str, Any], files: Sequence[str], root: Path) -> tuple
     return tuple(digest([identity, paths])[:16] for paths in places)
 
 
+def _shared(identity: Mapping[str, Any]) -> str:
+    return digest(identity)[:16]
+
+
 def at(config: Config, name: str) -> Run:
     """Return the run *name* of a configuration, which has started."""
     directory = RunDirectory(Path(config.output_dir).expanduser() / name)
     return Run(directory.id, directory, identity(config), chosen=True)
 
 
-def reserve(run: Run, *, lasting: bool = False) -> Run:
+def reserve(run: Run, *, lasting: bool = False) -> Run | None:
     """Claim a new run for this command, which starts it; return the run to start.
 
-    The result is another run, perhaps without a directory yet, if an equal command has claimed or
-    started that one meanwhile. *lasting* is for a command whose start another process makes later.
+    The result is another run, perhaps without a directory yet, if an equal command has claimed one.
+    It is None if the search is out of date, because another command has started a run meanwhile.
+    *lasting* is for a command whose start another process makes later.
 
     Raises:
         ConfigError: the output directory cannot be written.
     """
     if run.exists:
         return run
-    root = run.directory.path.parent
-    key = run.directory.name if run.chosen else run.keys[0]
+    root, name, key = run.directory.path.parent, run.directory.name, run.keys[0]
+    if run.chosen:
+        claim.promise(root, name, name, lasting=lasting)
+        return run
 
-    def started() -> str | None:
-        found = None if run.chosen else _started(reversed(_runs(root)), run.keys)
-        return found.name if found else None
+    def is_current() -> bool:
+        runs = (each for each in _runs(root) if each.was_started and each.name not in run.others)
+        is_known = not any(_has_identity(each, run.identity) for each in runs)
+        return is_known and claim.promised(root, key) in (None, name)
 
-    joins = "" if run.chosen else run.joins
-    name = claim.claim(root, key, run.directory.name, started, joins=joins, lasting=lasting)
-    directory = RunDirectory(root / name)
+    found = claim.claim(root, run.joins, key, name, is_current)
+    if found is None:
+        return run if run.exists else None  # it has started just now
+    if lasting:
+        claim.promise(root, key, found, lasting=True)
+        claim.withdraw(root, run.joins)
+    directory = RunDirectory(root / found)
     return replace(run, id=directory.id, directory=directory)
 
 
@@ -163,7 +161,7 @@ def find(
     paths = tuple(str(file.resolve()) for file in files)
     own = keys(same, paths, root)
     # Before the runs: a start ends its claim last, so this command sees the claim or the run.
-    claimed = claim.claimed(root, own[0])
+    claimed = claim.claimed(root, _shared(same), own[0]) or claim.promised(root, own[0])
     runs = _runs(root)
     others: set[str] = set()
 
@@ -203,11 +201,6 @@ def _runs(root: Path) -> list[RunDirectory]:
     return [RunDirectory(root / name) for name in names if RunDirectory.id_of(name)]
 
 
-def _names(runs: Sequence[RunDirectory]) -> frozenset[str]:
-    """Return the names of the runs that have started: a start may just make a directory."""
-    return frozenset(run.name for run in runs if run.was_started)
-
-
 def _started(runs: Iterable[RunDirectory], own: Sequence[str]) -> RunDirectory | None:
     """Return the first of *runs* that belongs to a configuration, by its keys."""
     mine = (run for run in runs if any(map(run.belongs_to, own)))
@@ -244,7 +237,7 @@ def _chosen(choice: str, runs: Sequence[RunDirectory], root: Path) -> RunDirecto
         return fitting[0]
     if RunDirectory.id_of(choice) and (
         # Or its first start has just ended the claim, after the runs were listed.
-        claim.claimed(root, choice) == choice or RunDirectory(root / choice).exists
+        claim.promised(root, choice) == choice or RunDirectory(root / choice).exists
     ):
         return RunDirectory(root / choice)
     if fitting:
