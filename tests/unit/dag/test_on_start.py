@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +18,7 @@ from snakeval.dag.rescoring import Rescoring
 from snakeval.errors import ConfigError
 from snakeval.executors import of_plugin
 from snakeval.run.directory import RunDirectory
+from snakeval.run.find import Run
 from snakeval.serving.directory import DeploymentDirectory
 from support.configs import MODEL, VALID, changed
 from support.invocations import invocation, matrix, serving
@@ -102,6 +104,21 @@ def test_a_start_whose_claim_another_command_withdrew_and_a_third_one_took_fails
     assert not Path(late.run).exists()
     third.save()
     assert Path(third.run).exists()
+
+
+def test_a_run_has_its_pins_before_another_command_can_find_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a copy of the configuration would compare the tags of its images with digests."""
+    seen, start = [], Run.start
+
+    def recorded(run: Run, ids: Iterable[str] = ()) -> None:
+        seen.append(run.directory.pins.exists())
+        start(run, ids)
+
+    monkeypatch.setattr(Run, "start", recorded)
+    matrix(tmp_path, runtime="process").save()
+    assert seen == [True]
 
 
 class Elsewhere:

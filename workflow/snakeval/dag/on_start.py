@@ -113,6 +113,8 @@ class Start:
             self.invocation.everything,
             {name: made.as_dict() for name, made in self.invocation.deployed.items()},
         )
+        if not run.was_started:
+            self.invocation.facts.save()  # a copy that waits for the start compares with these pins
         whole.start(evaluation.id for evaluation in self.invocation.everything)
         chosen = self.invocation.selection
         enter(
