@@ -36,8 +36,8 @@ _MEANINGS = {
     "Params.top_p": "the share of probability from which tokens are sampled",
     "Model.endpoint": "an endpoint that exists",
     "Model.deployment": "a server that snakeval starts and stops",
-    "Model.ledger": "null = as the run; the stricter one counts",
-    "Model.prices": "prices, from which the ledger's tokens make costs",
+    "Model.ledger": "null = the run's value; the stricter of model and benchmark counts",
+    "Model.prices": "prices of tokens and GPU hours, for costs and budgets",
     "Model.execution": "requests to a scheduler, for the jobs of this model",
     "Endpoint.type": "the route on which the model answers",
     "Endpoint.limits": "known limits of the endpoint",
@@ -66,21 +66,21 @@ _MEANINGS = {
     "Slurm.partition": "the partition of the jobs",
     "Slurm.qos": "the quality of service",
     "Slurm.constraint": "required features of the nodes",
-    "Slurm.exclusive": "whether a job has its nodes for itself",
+    "Slurm.exclusive": "true = a job shares its nodes with no other job",
     "Slurm.comment": "a comment of the jobs",
     "Slurm.evaluations_per_allocation": "null = all of a model",
     "Slurm.allocations_per_model": "allocations of a model at the same time; null = as required",
     "LeaseTimes.heartbeat": "seconds between two heartbeats of an attempt",
     "Mount.source": "the path on the host",
     "Mount.target": "the absolute path in the container",
-    "Mount.read_only": "whether the container cannot write to it",
+    "Mount.read_only": "true = the container cannot write to it",
     "Pair.model": "a model's name or a shell pattern",
     "Pair.benchmark": "a benchmark's name or a shell pattern",
     "MetricsFile.values": "metric -> its place in the file",
     "MetricPath.value": "the place of the value",
     "MetricPath.stderr": "the place of its standard error",
     "MetricPath.n": "the place of the number of samples",
-    "MetricPath.higher_is_better": "whether a larger value is a better one",
+    "MetricPath.higher_is_better": "true = a larger value is better",
     "SamplesFile.question": "the place of a sample's question",
     "SamplesFile.answer": "the place of the model's answer",
     "SamplesFile.reference": "the place of the right answer",
@@ -103,10 +103,10 @@ def page() -> str:
         GENERATED + "# Configuration reference",
         "",
         "Every key of a configuration. [Configuration](../configuration.md) explains them with "
-        "examples. In the column *definition*, *yes* means that a change reruns the evaluations "
-        "that it concerns, *reading* that a change reads their results again without the harness, "
-        "and *no* that a change reruns nothing: [definitions](../definitions.md). A key without a "
-        "default is null, or empty.",
+        "examples. A key without a default is null, or empty. The column *definition* shows what a "
+        "change of the key does: *yes* reruns the affected evaluations, *reading* reads their "
+        "results again without the harness, and *no* reruns nothing. See "
+        "[definitions](../definitions.md).",
         "",
         "Editors complete and check the keys with "
         "[configuration.schema.json](configuration.schema.json). With the YAML extension of VS "

@@ -46,7 +46,7 @@ def _complete(context: click.Context, parameter: click.Parameter, typed: str) ->
     "--artifacts",
     multiple=True,
     metavar="PATTERN",
-    help="Send files along whose name, or path below an evaluation, fits: 'results*.json'.",
+    help="Also send files whose name, or path below an evaluation, matches: 'results*.json'.",
 )
 @click.option("--tag", "tags", multiple=True, metavar="KEY[=VALUE]", help="Tag what is sent.")
 @click.option(

@@ -43,7 +43,7 @@ from snakeval.errors import ConfigError
 @click.option(
     "--until-file",
     type=click.Path(path_type=Path),
-    help="End once this file exists and all that is ready is evaluated.  [default: follow.end]",
+    help="End when this file exists and each ready checkpoint is done.  [default: follow.end]",
 )
 @preflight_option
 @env_file_option

@@ -27,7 +27,7 @@ class Params(Strict):
     limit_samples: PositiveInt | None = Field(
         default=None,
         lt=2**53,
-        description="how many samples to evaluate, from the first; null = all",
+        description="number of samples to evaluate, from the first; null = all",
     )
     temperature: float | None = Field(default=None, ge=0)
     top_p: float | None = Field(default=None, gt=0, le=1)
@@ -175,7 +175,7 @@ class Benchmark(Strict):
         default=1,
         ge=1,
         le=100,
-        description="how many evaluations, each with another seed",
+        description="number of evaluations, each with another seed",
     )
     files: PathText | None = Field(
         default=None,
@@ -207,11 +207,11 @@ class Benchmark(Strict):
         default=(), description="`auxiliary` models that the benchmark queries, such as a judge"
     )
     ledger: LedgerMode | None = Field(
-        default=None, description="null = as the model or the run; the stricter one counts"
+        default=None, description="null = the model's or the run's; the stricter one counts"
     )
     health: Health = Field(default=Health(), description="rules that differ from the run's")
     alert: Alert | None = Field(
-        default=None, description="which events of a series are reported, and how"
+        default=None, description="events of a series to report, and the receiver"
     )
     execution: Execution = Field(
         default=Execution(), description="for evaluations of endpoints, each of which is a job"

@@ -108,10 +108,10 @@ class Config(Strict):
         description="on = keep each answer in a journal; memory = keep nothing; off = no gateway",
     )
     health: Health = Field(
-        default=Health(), description="what to do about answers that are no sound ones"
+        default=Health(), description="rules for cut, empty, refused and lost answers"
     )
     budget: OptionalBudget = Field(
-        default=None, description="what the run may spend before it stops; null = no limit"
+        default=None, description="limits after which the run stops; null = no limit"
     )
     follow: Follow = Field(default=Follow(), description="how `snakeval follow` works")
     export: dict[str, Plain] = Field(

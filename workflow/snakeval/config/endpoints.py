@@ -46,7 +46,7 @@ class Endpoint(Strict):
     type: EndpointType = EndpointType.CHAT
     api_key_name: Variable | None = Field(default=None, description="the API key's variable")
     answers_as: ModelId | None = Field(
-        default=None, min_length=1, description="the model's name in the answers, if it has to be"
+        default=None, min_length=1, description="the model's name that each answer must contain"
     )
     limits: Limits = Limits()
     request: RequestChanges = RequestChanges()

@@ -11,7 +11,7 @@ class Follow(Strict):
     """The settings of ``snakeval follow``."""
 
     slots: PositiveInt = Field(
-        default=1, description="how many checkpoints are evaluated side by side"
+        default=1, description="number of checkpoints that are evaluated at the same time"
     )
     retry: float = Field(
         default=60.0,
@@ -21,5 +21,6 @@ class Follow(Strict):
         "as long, up to an hour",
     )
     end: PathText | None = Field(
-        default=None, description="the follower ends once this file exists and all is evaluated"
+        default=None,
+        description="end when this file exists and every ready checkpoint is evaluated",
     )

@@ -1,4 +1,4 @@
-"""Defines the section ``health``: what snakeval does about answers that are no sound ones."""
+"""Defines the section ``health``: the rules for cut, empty, refused and lost answers."""
 
 from __future__ import annotations
 

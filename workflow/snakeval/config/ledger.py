@@ -63,13 +63,13 @@ class Limits(Strict):
 class Prices(Strict):
     """The prices of a model. The ledger's tokens make the costs; no score depends on them."""
 
-    input: _Price | None = Field(default=None, description="money for a million tokens of prompts")
-    output: _Price | None = Field(default=None, description="money for a million tokens of answers")
+    input: _Price | None = Field(default=None, description="price of a million tokens of prompts")
+    output: _Price | None = Field(default=None, description="price of a million tokens of answers")
     cached: _Price | None = Field(
-        default=None, description="money for a million cached tokens of prompts; null = input"
+        default=None, description="price of a million cached tokens of prompts; null = input"
     )
     hour: _Price | None = Field(
-        default=None, description="money for an hour of a GPU with which snakeval serves the model"
+        default=None, description="price of an hour of a GPU that serves the model"
     )
     currency: str = Field(default="USD", pattern=r"^\S{1,12}$")
 

@@ -44,8 +44,8 @@ class LeptonEndpoint(Strict):
         description="in a node group with a queue: low, mid, high, 1 to 9, or the service's word, "
         "mid-4000",
     )
-    can_be_preempted: bool = Field(default=False, description="by others in the queue")
-    can_preempt: bool = Field(default=False, description="others in the queue")
+    can_be_preempted: bool = Field(default=False, description="others in the queue can preempt it")
+    can_preempt: bool = Field(default=False, description="it can preempt others in the queue")
     reservation: str | None = Field(default=None, description="id of a reservation of nodes")
     queue_timeout: PositiveInt = Field(
         default=86400, description="seconds to wait for a node; readiness_timeout begins afterwards"

@@ -95,8 +95,8 @@ class Deployment(Extensible):
     )
     weights_digest: Literal["whole", "stat"] = Field(
         default="whole",
-        description="how snakeval knows the weights: by their whole content, or by names, sizes "
-        "and times of change if reading is not allowed",
+        description="how snakeval identifies the weights: by their content, or by names, sizes "
+        "and times of change",
     )
     hf_model_handle: str | None = Field(
         default=None, description="weights on the hub, such as org/model"
@@ -216,7 +216,7 @@ class Model(Strict):
         default=None, description="a series: each checkpoint is a model <name>@<step>"
     )
     member: Member | None = Field(
-        default=None, description="of a checkpoint's model; snakeval writes it"
+        default=None, description="the series of a checkpoint; snakeval writes it"
     )
     ledger: LedgerMode | None = None
     health: Health = Field(default=Health(), description="rules that differ from the run's")
