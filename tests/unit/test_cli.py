@@ -37,6 +37,13 @@ def test_with_json_a_wrong_option_is_one_object(capsys: Capture) -> None:
     assert data["hint"] == "see `snakeval ls runs --help`"
 
 
+def test_a_wrong_value_of_any_length_is_one_readable_line(capsys: Capture) -> None:
+    said = snakeval(capsys, "compare", "a", "b", "--fail-if-worse", "x" * 100_000)
+    assert (said.exit_code, said.out) == (2, "")
+    assert "xxx…" in said.err
+    assert len(said.err) < 300
+
+
 def test_with_json_an_interrupt_is_one_object(
     capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

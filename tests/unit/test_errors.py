@@ -23,6 +23,11 @@ def test_a_problem_is_one_line(problem: Problem, text: str) -> None:
     assert str(problem) == text
 
 
+def test_a_word_without_an_end_is_shortened() -> None:
+    problem = Problem(f"no run {'x' * 100_000}", "a" * 900, "look")
+    assert str(problem) == f"{'a' * 900}: no run {'x' * 80}…; look"
+
+
 def test_a_single_text_is_a_problem_for_each_line() -> None:
     error = ConfigError("a: wrong\nb: wrong, too")
     assert error.problems == (Problem("a: wrong"), Problem("b: wrong, too"))

@@ -41,6 +41,10 @@ def secret_in_query(text: str) -> str:
     return found["name"] if found else ""
 
 
+#: The beginning of a word that is longer than a path of any file system for people.
+_ENDLESS = re.compile(r"([^\s;]{80})[^\s;]{920,}")
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One problem of an input or an evaluation.
@@ -60,7 +64,7 @@ class Problem:
         """Return one line, ``where: problem; hint``, the only format of errors, without tokens."""
         place = f"{self.where}: " if self.where else ""
         text = f"{place}{self.problem}{f'; {self.hint}' if self.hint else ''}"
-        return without_tokens(visible(text))
+        return without_tokens(visible(_ENDLESS.sub(r"\1…", text)))
 
     def within(self, place: str) -> Problem:
         """Return the problem with *place*, such as a file, before ``where``."""

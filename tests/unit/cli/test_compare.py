@@ -81,6 +81,16 @@ def test_a_gate_passes_fails_or_lacks_evidence(tmp_path: Path, capsys: Capture) 
     assert {(row["gate_verdict"], row["gate_overall"]) for row in ungated} == {(None, None)}
 
 
+@pytest.mark.parametrize("number", ["nan", "inf", "1e400"])
+def test_a_gate_of_no_finite_number_is_one_sentence(
+    tmp_path: Path, capsys: Capture, number: str
+) -> None:
+    runs(tmp_path, {"w": OLD}, {"w": WORSE})
+    said = snakeval(capsys, "compare", "aaaa", "bbbb", "--fail-if-worse", number)
+    assert (said.exit_code, said.out) == (2, "")
+    assert "'--fail-if-worse': is no finite number; write one such as 0.02" in said.err
+
+
 def test_ten_samples_do_not_pass_a_gate_of_two_percent(tmp_path: Path, capsys: Capture) -> None:
     runs(tmp_path, {"w": [1] * 10}, {"w": [1] * 10})
     said, _ = compared(capsys, "--fail-if-worse", "0.02")
@@ -139,6 +149,8 @@ def test_a_policy_without_a_rule_for_a_benchmark_decides_nothing(
     [
         ("defualt: {}", "unknown key 'defualt'; did you mean 'default'?"),
         ("default: {max_drop: -1}", "default.max_drop: "),
+        ("default: {max_drop: .inf}", "default.max_drop: input should be a finite number"),
+        ("default: {at_least: .nan}", "default.at_least: input should be a finite number"),
         ("benchmarks: {nosuch: {}}", "benchmarks.nosuch: no such benchmark is compared"),
         ("[", "not valid YAML"),
     ],

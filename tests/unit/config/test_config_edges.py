@@ -57,6 +57,11 @@ def endpoint(**changes: Any) -> dict[str, Any]:
             endpoint(url=ROUTED),
             "models.m.endpoint: its url ends with /completions",
         ),
+        (endpoint(url="http://h:0/v1"), "url: is not an http(s) URL"),
+        (endpoint(url=f"http://{'h' * 64}.org/v1"), "url: has a host that cannot be a name in DNS"),
+        (endpoint(url=f"http://{'h.' * 127}org/v1"), "url: has a host that cannot be a name in D"),
+        (endpoint(url="http://a..b/v1"), "url: has a host that cannot be a name in DNS"),
+        (endpoint(url="http://a\u202eb/v1"), "url: has a host that cannot be a name in DNS"),
         (endpoint(url=ROUTED, type="embedding"), "its url ends with /completions, and its type is"),
         (
             endpoint(url="http://host/v1/chat/completions?a=1", type="completions"),

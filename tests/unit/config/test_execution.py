@@ -40,7 +40,11 @@ def test_a_walltime_accepts_the_forms_of_sbatch_and_of_people(
 
 
 @pytest.mark.parametrize(
-    "value", [14400, 1.5, "0", "00:00:00", "1:99:00", "", "h", "4 hours", "0h", -4, 0, "1h1d"]
+    "value",
+    [
+        *(14400, 1.5, "0", "00:00:00", "1:99:00", "", "h", "4 hours", "0h", -4, 0, "1h1d"),
+        *("999999999d", "3650d1m", "9" * 5000 + "d"),
+    ],
 )
 def test_any_other_walltime_is_an_error_with_an_example(value: object) -> None:
     with pytest.raises(ValidationError, match='in quotes: "04:00:00"'):

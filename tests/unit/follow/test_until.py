@@ -48,7 +48,7 @@ def test_file(tmp_path: Path) -> None:
     assert not Until().is_last("1")
 
 
-@pytest.mark.parametrize("text", ["soon", "25:99", "12 parsecs", "2026-13-01"])
+@pytest.mark.parametrize("text", ["soon", "25:99", "12 parsecs", "2026-13-01", "9999999999d"])
 def test_anything_else_is_an_error(text: str) -> None:
     with pytest.raises(ConfigError, match="no time, duration or step"):
         Until.read(text, None, NOW)

@@ -98,6 +98,7 @@ def test_a_run_that_was_moved_is_found_where_it_is(
         ("aaaaaaab", "aaaaaaab: no such run; did you mean 'aaaaaaaa'"),
         ("xyz", "xyz: no such run; `snakeval ls runs` lists them"),
         ("cc", "cc: its directory GONE is gone; if it was moved, name the directory where it is"),
+        ("x\ny", "x‹U+000A›y: no such run"),
         ("", ": fits several runs"),
         (".", ".: no such run"),
         ("/nonexistent/x", "/nonexistent/x: no such run"),

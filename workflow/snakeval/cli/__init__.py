@@ -101,7 +101,7 @@ def main(arguments: list[str] | None = None) -> int:
             click.echo(error.format_message(), err=True)
             return BAD_INPUT
         where = error.ctx.command_path if error.ctx else "snakeval"
-        message = without_tokens(error.format_message())
+        message = str(Problem(error.format_message()))
         if _asks_json(words):
             return _fail_as_json([Problem(message, hint=f"see `{where} --help`")])
         click.echo(f"snakeval: {message} (see `{where} --help`)", err=True)

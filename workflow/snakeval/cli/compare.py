@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
 Key = tuple[str, str]
 
 
+def _finite(context: click.Context, option: click.Parameter, value: float | None) -> float | None:
+    if value is not None and not math.isfinite(value):
+        raise click.BadParameter("is no finite number; write one such as 0.02")
+    return value
+
+
 @click.command(
     "compare", short_help="Compare a candidate's run with a baseline's; the exit code is a gate"
 )
@@ -31,6 +38,7 @@ Key = tuple[str, str]
 @click.option(
     "--fail-if-worse",
     type=click.FloatRange(min=0),
+    callback=_finite,
     metavar="X",
     help="Pass only if no benchmark got worse by more than X, beyond chance.",
 )

@@ -38,6 +38,14 @@ ROUTES = {
 _SOCKET = re.compile(r"https?\+unix://%2F[^/?#\s@:]+(/[^\s#]*)?", re.IGNORECASE)
 
 
+def _is_host(name: str) -> bool:
+    """Whether *name* is short enough for DNS, also its parts, and can be written in ASCII."""
+    try:
+        return 0 < len(name.rstrip(".").encode("idna")) <= 253
+    except UnicodeError:
+        return False
+
+
 class Endpoint(Strict):
     """An existing OpenAI-compatible endpoint."""
 
@@ -56,14 +64,20 @@ class Endpoint(Strict):
     def _http(cls, value: str) -> str:
         match = re.fullmatch(r"https?://([^/?#\s@]+)(/[^\s#]*)?", value) or _SOCKET.fullmatch(value)
         try:
-            urlsplit(value).port  # noqa: B018  raises if the port is invalid
+            host, port = urlsplit(value).hostname or "", urlsplit(value).port
         except ValueError:
             match = None
-        if not match:
+        if not match or port == 0:
             raise PydanticCustomError(
                 "url",
                 "is not an http(s) URL without user name and password; write http://host:port/v1, "
                 "or http+unix://%2Fpath%2Fof%2Fsocket/v1 for a Unix socket",
+            )
+        if _SOCKET.fullmatch(value) is None and not _is_host(host):
+            raise PydanticCustomError(
+                "url",
+                "has a host that cannot be a name in DNS, which has at most 253 characters, and 1 "
+                "to 63 between two dots; correct the host",
             )
         return value.rstrip("/")
 

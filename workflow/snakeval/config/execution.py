@@ -31,6 +31,8 @@ _WALLTIMES = (
 )
 #: A larger number may be 4:00:00, which YAML 1.1 reads as 14400.
 _LARGEST_NUMBER = 3599
+#: Minutes of ten years. Slurm counts minutes in 32 bits, and a longer walltime is a mistake.
+_LONGEST = 3650 * 24 * 60
 #: Flags that Snakemake's Slurm executor sets itself, or that have their own key in this section.
 _TAKEN = (
     "account", "comment", "constraint", "cpus-per-task", "error", "exclusive", "export", "gpus",
@@ -49,14 +51,16 @@ def _minutes(value: object) -> object:
     if isinstance(value, str):
         for form in _WALLTIMES:
             if match := form.fullmatch(value.strip()):
-                part = {key: int(text) for key, text in match.groupdict("0").items()}
+                # A number of thousands of digits is infinite as a float, and no error.
+                part = {key: float(text) for key, text in match.groupdict("0").items()}
                 hours = 24 * part.get("d", 0) + part.get("h", 0)
                 minutes = 60 * hours + part.get("m", 0) + math.ceil(part.get("s", 0) / 60)
-                if minutes:
-                    return minutes
+                if 0 < minutes <= _LONGEST:
+                    return int(minutes)
     raise PydanticCustomError(
         "walltime",
-        'is not a walltime; write 4h, 1d, or hours, minutes and seconds in quotes: "04:00:00"',
+        "is not a walltime of 1 minute to 3650 days; write 4h, 1d, or hours, minutes and seconds "
+        'in quotes: "04:00:00"',
     )
 
 

@@ -54,7 +54,11 @@ class Until:
         if (step := number(text)) is not None:
             return cls(step=step, file=file)
         if match := _DURATION.fullmatch(text):
-            return cls(now.timestamp() + float(match[1]) * _SECONDS[match[2]], file=file)
+            try:
+                when = now + timedelta(seconds=float(match[1]) * _SECONDS[match[2]])
+            except OverflowError:
+                raise _no_end(text) from None
+            return cls(when.timestamp(), file=file)
         if re.fullmatch(r"\d{1,2}:\d\d", text):
             try:
                 clock = datetime.strptime(text, "%H:%M").time()

@@ -18,14 +18,21 @@ class Rule(Strict):
     """A benchmark's rule for a candidate, in the metric's scale. None requires nothing."""
 
     max_drop: float | None = Field(
-        default=None, ge=0, description="the largest allowed drop below the baseline"
+        default=None,
+        ge=0,
+        allow_inf_nan=False,
+        description="the largest allowed drop below the baseline",
     )
     significant: bool = Field(
         default=True,
         description="require evidence beyond chance; if false, the measured scores alone decide",
     )
-    at_least: float | None = Field(default=None, description="the lowest score that passes")
-    at_most: float | None = Field(default=None, description="the highest score that passes")
+    at_least: float | None = Field(
+        default=None, allow_inf_nan=False, description="the lowest score that passes"
+    )
+    at_most: float | None = Field(
+        default=None, allow_inf_nan=False, description="the highest score that passes"
+    )
 
     @property
     def limits(self) -> int:

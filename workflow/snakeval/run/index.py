@@ -17,6 +17,7 @@ from pathlib import Path
 from snakeval.errors import ConfigError, did_you_mean
 from snakeval.evaluation.plain import build
 from snakeval.files import home, read_json, write_if_changed
+from snakeval.ledger.plain_text import visible
 from snakeval.run.directory import RunDirectory
 
 #: How many runs are listed that an ambiguous name fits.
@@ -151,7 +152,7 @@ def find(wanted: str) -> Entry:
     hint = did_you_mean(wanted, ids) or (
         "; `snakeval ls runs` lists them" if known else "; none was started on this machine yet"
     )
-    raise ConfigError(f"{wanted}: no such run{hint}")
+    raise ConfigError(f"{visible(wanted, plain='')}: no such run{hint}")
 
 
 def _begins(entry: Entry, wanted: str) -> bool:
