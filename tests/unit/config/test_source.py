@@ -78,8 +78,11 @@ def test_the_limit_counts_expanded_aliases(tmp_path: Path) -> None:
         return write(tmp_path, f"a: &a [{'x,' * 999}x]\nb: [{'*a,' * (values // 1000)}]\n")
 
     assert read(bomb(MAX_VALUES - 10_000))
-    with pytest.raises(ConfigError, match="aliases expand to more than 1,000,000 values"):
+    with pytest.raises(ConfigError, match="aliases expanded, are more than 1,000,000 or 10 MB of"):
         read(bomb(MAX_VALUES))
+    long = write(tmp_path, f"a: &a {'x' * 100_000}\nb: [{'*a,' * 100}]\n")
+    with pytest.raises(ConfigError, match="10 MB of text; write fewer, without nested aliases"):
+        read(long)
 
 
 def test_an_empty_file_sets_nothing(tmp_path: Path) -> None:

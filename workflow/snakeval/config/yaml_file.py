@@ -18,6 +18,8 @@ from snakeval.ledger.plain_text import visible
 #: A file that expands to more values than this counts as an alias bomb. A real matrix of 1,000
 #: models and 1,000 benchmarks has about 20,000.
 MAX_VALUES = 1_000_000
+#: How many characters of a text count as a value.
+_CHARACTERS = 10
 
 #: A file that nests deeper than this is an error.
 MAX_DEPTH = 50
@@ -268,14 +270,14 @@ def value_of(text: str) -> Any:
 
 
 def _refuse_bomb(data: dict[str, Any], name: str) -> None:
-    """Count the values that the aliases expand to, without expanding them."""
+    """Count the values and texts that the aliases expand to, without expanding them."""
     sizes: dict[int, int] = {}
 
     def size(node: Any, depth: int) -> int:
         if depth > MAX_DEPTH:
             raise ConfigError(f"{name}: nested deeper than {MAX_DEPTH} levels; flatten it")
         if not isinstance(node, (dict, list)):
-            return 1
+            return 1 + len(node) // _CHARACTERS if isinstance(node, str) else 1
         if id(node) not in sizes:
             children = node.values() if isinstance(node, dict) else node
             sizes[id(node)] = 1  # an alias to itself ends at the maximum depth
@@ -284,6 +286,6 @@ def _refuse_bomb(data: dict[str, Any], name: str) -> None:
 
     if size(data, 0) > MAX_VALUES:
         raise ConfigError(
-            f"{name}: its YAML aliases expand to more than {MAX_VALUES:,} values; "
-            "write the values out, without nested aliases"
+            f"{name}: its values, with YAML aliases expanded, are more than {MAX_VALUES:,} or "
+            f"{_CHARACTERS * MAX_VALUES // 10**6} MB of text; write fewer, without nested aliases"
         )
