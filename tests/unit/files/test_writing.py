@@ -11,6 +11,7 @@ import pytest
 
 from snakeval.files import (
     lead,
+    led_to,
     make_directory,
     replace_link,
     write_atomically,
@@ -82,11 +83,21 @@ def test_without_symbolic_links_a_text_names_the_target(
 
     lead(tmp_path / "log", "log-1")
     assert os.readlink(tmp_path / "log") == "log-1"  # noqa: PTH115
+    assert led_to(tmp_path / "log") == Path("log-1")
     monkeypatch.setattr(os, "symlink", refused)
     lead(tmp_path / "log", "log-2")
     assert (tmp_path / "log").read_text() == "It is in log-2.\n"
+    assert led_to(tmp_path / "log") == Path("log-2")
     assert not (tmp_path / "log-1").exists(), "a link is not followed"
     assert [path.name for path in tmp_path.iterdir()] == ["log"]
+
+
+@pytest.mark.parametrize("content", [b"", b"It is elsewhere.\n", b"\xff", None])
+def test_any_other_file_or_directory_leads_nowhere(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "log").write_bytes(content)
+    assert led_to(tmp_path / "log") is None
+    assert led_to(tmp_path) is None
 
 
 def test_a_disk_without_room_is_no_file_system_without_links(

@@ -5,8 +5,10 @@ Long because the tests of one module are in one file, and this module has many c
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import threading
@@ -20,6 +22,7 @@ from types import ModuleType
 import pytest
 
 from snakeval.errors import EvaluationError
+from snakeval.runtimes.builds import builds
 from snakeval.runtimes.marked import marked
 from snakeval.runtimes.process import connect
 from snakeval.runtimes.spec import ContainerSpec
@@ -51,7 +54,7 @@ def copies(empty: Path, patch: pytest.MonkeyPatch) -> None:
     """Let `python -m venv` copy an environment, for it takes two seconds to install pip."""
     python = empty.with_name(f"{empty.name}-python")
     python.write_text(
-        f'#!/bin/sh\n[ "$1 $2 $3" = "-I -m venv" ] && exec cp -a {empty} "$4"\n'
+        f'#!/bin/sh\n[ "$1 $2 $3" = "-I -m venv" ] && exec cp -aT {empty} "$4"\n'
         f'exec {sys.executable} "$@"\n'
     )
     python.chmod(0o755)
@@ -126,6 +129,7 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (site / "pip").mkdir()
     (site / "pip/__main__.py").write_text(PIP)
     (empty / "bin/pip").touch()
+    (empty / "lib64").unlink(missing_ok=True)  # the product makes it, as a link or a directory
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SNAKEVAL_HOME", str(directory / "home"))
         copies(empty, patch)
@@ -236,6 +240,22 @@ def test_a_broken_environment_is_rebuilt(
     assert prefix.startswith(f"{pristine}/home/envs/")
     assert sum(text.startswith("building the environment") for text in said) == 1
     interpreter(pristine)  # the broken one is gone, and exactly one is left
+
+
+def test_an_environment_is_built_once_where_no_symbolic_links_are(
+    tmp_path: Path, pristine: Path, built: ContainerSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*arguments: object, **options: object) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    shutil.rmtree(pristine / "home")
+    monkeypatch.setattr(os, "symlink", refused)
+    said: list[str] = []
+    connect().prepare(built, said.append)
+    connect().prepare(built, said.append)
+    assert run(built, tmp_path).splitlines()[0] == "a tool"
+    assert sum(text.startswith("building the environment") for text in said) == 1
+    assert [build.is_current for build in builds()] == [True]
 
 
 def test_a_whole_environment_is_not_rebuilt(

@@ -112,6 +112,9 @@ def write_if_changed(path: Path, text: str, *, mode: int = 0o644) -> bool:
     return True
 
 
+#: The beginning of a text in the place of a link.
+_IT_IS_IN = "It is in "
+
 #: The errors of a file system that has no hard or no symbolic links.
 _NO_LINKS = frozenset(
     [errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV]
@@ -138,7 +141,20 @@ def has_linked(link: Path, target: Path | str) -> bool:
 def lead(link: Path, target: Path | str) -> None:
     """Make *link* a symbolic link to *target*, or a text that names it if there are no links."""
     if not has_linked(link, target):
-        write_atomically(link, f"It is in {target}.\n")
+        write_atomically(link, f"{_IT_IS_IN}{target}.\n")
+
+
+def led_to(link: Path) -> Path | None:
+    """Return the target of what :func:`lead` made, or None if nothing leads from there."""
+    try:
+        return link.readlink()
+    except OSError:  # no link, or no file
+        pass
+    try:
+        text = link.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+    return Path(text[len(_IT_IS_IN) : -2]) if text.startswith(_IT_IS_IN) else None
 
 
 def create_exclusively(path: Path, text: str) -> bool:

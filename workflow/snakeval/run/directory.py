@@ -28,6 +28,7 @@ from snakeval.files import (
     DAMAGE,
     Directory,
     NotAFileError,
+    led_to,
     read_bytes,
     read_json,
     read_list,
@@ -607,7 +608,7 @@ class RunDirectory(Directory):
     def all_slurm_notes(self) -> set[Path]:
         """Return the directories of all notes on the run's Slurm jobs."""
         links = [self.slurm_notes, *self.slurm_notes_of("*").parent.glob("slurm_resume-*")]
-        return {link.resolve() for link in links}
+        return {(led_to(link) or link).resolve() for link in links}
 
     @property
     def executors(self) -> Path:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from snakeval.files import home
+from snakeval.files import home, led_to
 from snakeval.lease import HEARTBEAT_SECONDS, Lease
 from snakeval.runtimes.environments import used_environments
 
@@ -49,9 +49,8 @@ def builds() -> Iterator[Build]:
 
 
 def _is_current(path: Path) -> bool:
-    with suppress(OSError):
-        return (path.parent / "current").readlink().name == path.name
-    return False
+    target = led_to(path.parent / "current")
+    return target is not None and target.name == path.name
 
 
 def remove(build: Build, *, also_current: bool, heartbeat: float = HEARTBEAT_SECONDS) -> bool:

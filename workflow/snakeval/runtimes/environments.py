@@ -31,11 +31,13 @@ from typing import Any
 
 from snakeval.errors import EvaluationError, Interrupted
 from snakeval.files import (
+    has_linked,
     home,
     json_value,
+    lead,
+    led_to,
     make_directory,
     read_bytes,
-    replace_link,
     write_atomically,
 )
 from snakeval.lease import Lease
@@ -84,9 +86,8 @@ class Environment:
     @property
     def current(self) -> Path | None:
         """The directory of the published build, or None if there is none."""
-        link = self.place / "current"
-        with suppress(OSError):
-            found = self.place / link.readlink().name
+        if target := led_to(self.place / "current"):
+            found = self.place / target.name
             if os.access(found / "bin" / "python", os.X_OK):
                 return found
         return None
@@ -95,7 +96,7 @@ class Environment:
         """Return why the published build cannot be used, or nothing if it can."""
         found = self.current
         if found is None:
-            return "there is none" if not (self.place / "current").is_symlink() else "no python"
+            return "no python" if led_to(self.place / "current") else "there is none"
         try:
             contents = json_value(read_bytes(found / _CONTENTS) or b"")
             return _difference(contents, found)
@@ -145,6 +146,9 @@ class Environment:
             if self.requirements:
                 install += ["--requirement", self.requirements]
             install += self.packages
+            make_directory(draft)
+            if not has_linked(draft / "lib64", "lib"):  # venv fails if it cannot make this link
+                make_directory(draft / "lib64")
             # -I: packages on $PYTHONPATH must not count as installed.
             for command in ([sys.executable, "-I", "-m", "venv", str(draft)], install):
                 ended = blocking.run(command, mark=mark, unless=lost.is_set)
@@ -156,7 +160,7 @@ class Environment:
             write_atomically(draft / _CONTENTS, contents)
             if lost.is_set():
                 raise Interrupted
-            replace_link(self.place / "current", draft.name)
+            lead(self.place / "current", draft.name)
         except BaseException:
             _remove(draft)
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -190,6 +191,21 @@ def test_the_notes_of_other_runs_of_the_directory_are_passed_over(run: RunDirect
     path.write_text(json.dumps(other))
     (run.slurm_notes / "torn.json").write_text('{"outputs": [')
     assert Queue(run).noted == []
+
+
+def test_a_run_on_a_file_system_without_links_leads_to_its_notes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*arguments: object, **options: object) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "symlink", refused)
+    run = RunDirectory(tmp_path / "results" / "run")
+    run.write_plan([])
+    link_notes(run)
+    link_notes(run)
+    assert run.all_slurm_notes() == {tmp_path / ".snakemake/slurm_resume"}
 
 
 def test_a_run_that_is_started_elsewhere_leads_to_the_notes_there(

@@ -20,7 +20,7 @@ from typing import Any
 from snakemake_executor_plugin_slurm_resume import waits
 from snakeval.executors.slurm.commands import ENDED, refuses
 from snakeval.executors.slurm.controller import ACCOUNTING, CONTROLLER
-from snakeval.files import read_json, replace_link
+from snakeval.files import lead, led_to, read_json
 from snakeval.run.directory import RunDirectory
 from snakeval.run.heads import heads
 
@@ -224,5 +224,5 @@ def link_notes(run: RunDirectory) -> None:
 
     target = Path(".snakemake/slurm_resume").absolute()
     for link in (run.slurm_notes_of(digest(str(target))[:8]), run.slurm_notes):
-        if not (link.is_symlink() and link.readlink() == target):
-            replace_link(link, target)
+        if led_to(link) != target:
+            lead(link, target)
