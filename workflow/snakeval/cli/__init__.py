@@ -65,7 +65,7 @@ class _Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
-            hint = did_you_mean(args[0], _COMMANDS) or "; `snakeval --help` lists them"
+            hint = did_you_mean(args[0], _COMMANDS)
             raise click.UsageError(f"no command '{args[0]}'{hint}")
         return super().resolve_command(ctx, args)
 

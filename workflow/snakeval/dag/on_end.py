@@ -108,7 +108,7 @@ class End:
             return f"{text}{resume} asks the models for what the journals lack"
         # The same command would score everything again, in another run.
         again = resume if invocation.rescoring else "the same command"
-        return f"{text}Run {again} to finish them."
+        return f"{text}Run {again} to finish {'it' if missing == 1 else 'them'}."
 
     def shown(self) -> str:
         """Return the results table that is there, and the places of table and report."""
