@@ -49,6 +49,15 @@ def test_each_parameter_has_its_layer_and_the_key_that_set_it(
     assert shown["extra.num.fewshot"] == ["3", f"benchmark ({config}: {key})"]
 
 
+def test_without_a_file_it_reads_the_configuration_of_the_directory(
+    capsys: pytest.CaptureFixture[str], config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config.rename(config.with_name("evaluation.yaml"))
+    monkeypatch.chdir(config.parent)
+    assert main(["a/ifeval"]) == 0
+    assert "evaluation.yaml: params.temperature" in capsys.readouterr().out
+
+
 def test_a_benchmark_on_one_model_may_take_a_value_away(
     capsys: pytest.CaptureFixture[str], config: Path
 ) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from snakeval.config.load import load
 from snakeval.config.source import Source
+from snakeval.config.usual import SHARED, usual
 from snakeval.errors import ConfigError, did_you_mean
 from snakeval.evaluation.definition import TRANSPORT_PARAMS, Evaluation
 from snakeval.matrix.expand import expand
@@ -67,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Show an evaluation's resolved parameters.",
     )
     parser.add_argument(
-        "--configfile", nargs="+", type=Path, default=[Path("config/config.yaml")], metavar="FILE"
+        "--configfile", nargs="+", type=Path, default=[usual() or SHARED], metavar="FILE"
     )
     parser.add_argument("evaluation", metavar="MODEL/BENCHMARK")
     options = parser.parse_args(arguments)
