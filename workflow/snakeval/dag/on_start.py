@@ -228,12 +228,15 @@ class Start:
 
     def _runtime(self, wanted: str, image: str, installable: bool) -> tuple[Runtime, str]:
         """Return the runtime that starts an image here, or the executor's replacement."""
+        elsewhere = self.executor.runtime()
         try:
-            return choose(wanted, image, installable)
+            runtime, why = choose(wanted, image, installable)
         except EvaluationError:
-            if (elsewhere := self.executor.runtime()) is None:
+            if elsewhere is None:
                 raise
-            return elsewhere, f"runs on {self.executor.title}"
+            runtime, why = elsewhere, ""
+        # The runtime of this machine is only for the scripts that a person starts.
+        return runtime, why if elsewhere is None else f"runs on {self.executor.title}"
 
     def _write_deployments(self, run: RunDirectory) -> dict[str, str]:
         """Write the plan of each deployment; return the URLs at which people serve them by hand."""

@@ -184,8 +184,8 @@ class _Run:
 
     def absent(self) -> str:
         return (
-            f"has no log in {self._which.entry.cwd}/.snakemake/log; its evaluations have: "
-            f"{self._which.name}/MODEL/BENCHMARK"
+            f"has no log in {self._which.entry.cwd}/.snakemake/log, where a quiet Snakemake writes "
+            f"nothing; its evaluations have: {self._which.name}/MODEL/BENCHMARK"
         )
 
     def notes(self) -> Iterator[str]:
