@@ -73,6 +73,15 @@ def test_a_question_with_fewer_samples_than_the_others_lost_one() -> None:
     assert losses.data() == {}
 
 
+def test_questions_that_lost_an_answer_are_compared_with_those_that_lost_none() -> None:
+    losses = Losses()
+    for key in (b"a", b"b", b"c"):
+        losses.lose(key, 1, "given_up")
+        losses.answer(key, 1)  # by the next sample of the same question
+    losses.settle([(b"a", 3), (b"b", 3), (b"c", 4), (b"d", 4)])
+    assert losses.data() == {"given_up": 2}
+
+
 def ask(number: int, **more: Any) -> dict[str, Any]:
     return {"model": "m", "messages": [{"role": "user", "content": f"{number}"}], **more}
 

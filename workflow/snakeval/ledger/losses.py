@@ -2,8 +2,8 @@
 
 A request that is repeated until it has its answer is healed and does not count. The gateway sees
 only that an equal request came later, which may also be the next sample of the same question. At
-the end it compares: a question that lost an answer and has fewer samples than most questions of the
-evaluation lost a sample.
+the end it compares: a question that lost an answer and has fewer samples than most questions that
+lost none lost a sample.
 """
 
 from __future__ import annotations
@@ -80,7 +80,10 @@ class Losses:
         if not self._healed:
             return
         numbers = dict(samples)
-        usual, _ = Counter(numbers.values()).most_common(1)[0] if numbers else (0, 0)
+        lost = {key for key, _ in self._healed}
+        whole = Counter(number for key, number in numbers.items() if key not in lost)
+        # If all lost an answer, nothing distinguishes a missing sample from a repeated one.
+        usual, _ = next(iter((whole or Counter(numbers.values())).most_common(1)), (0, 0))
         self._short = Counter()
         for (key, _), cause in self._healed.items():
             self._short[cause] += numbers.get(key, usual) < usual
