@@ -37,8 +37,8 @@ def allocation(*options: str) -> Iterator[dict[str, str]]:
 
 
 def _allocated(*options: str) -> Iterator[dict[str, str]]:
-    # The tests that share it may together take longer than a partition's default.
-    asked = ["--no-shell", "--account=evals", "--job-name=snakeval-test", "--time=1-00:00:00"]
+    # The most that a partition here allows: the tests that share it may together take long.
+    asked = ["--no-shell", "--account=evals", "--job-name=snakeval-test", "--time=02:00:00"]
     words = ["salloc", *asked, *options]
     done = subprocess.run(words, capture_output=True, text=True, timeout=HUNG, check=True)
     number = next(w for w in done.stderr.split() if w.isdigit())
