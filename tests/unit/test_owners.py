@@ -33,7 +33,6 @@ NAMES = re.compile(
 #: Texts with such a name that are no file of a run, with the reason.
 OTHERS = {
     ("config/usual.py", "config/config.yaml"): "the user's configuration",
-    ("cli/explain.py", "config/config.yaml"): "the user's configuration",
     ("cli/project.py", "profiles/default/config.yaml"): "Snakemake's settings",
     ("executors/slurm/queue.py", ".snakemake/slurm_resume"): "a folder of Snakemake's plugin",
     ("exporters/mlflow.py", "results.csv"): "the name at the destination",
