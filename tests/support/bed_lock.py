@@ -21,26 +21,29 @@ class BedLock:
         self._gate = self._lock.with_suffix(".gate")
         self._holders = 0
         self._alone = False
+        self._held = contextlib.ExitStack()
 
     @contextlib.contextmanager
     def __call__(self, *, alone: bool = False) -> Iterator[None]:
-        """Hold the lock: with others, who leave the bed as it is, or *alone*."""
+        """Hold the lock: with others, who leave the bed as it is, or *alone*.
+
+        The process holds it until the last of its holders leaves, who may not be the first.
+        """
         if self._holders and alone and not self._alone:
             raise RuntimeError(f"{self._lock.name}: this process already shares the bed")
-        with contextlib.ExitStack() as stack:
-            if not self._holders:
-                stack.enter_context(self._held(alone))
-            self._holders += 1
-            try:
-                yield
-            finally:
-                self._holders -= 1
-
-    @contextlib.contextmanager
-    def _held(self, alone: bool) -> Iterator[None]:
-        with self._lock.open("w") as lock:
-            with self._gate.open("w") as gate:
-                fcntl.flock(gate, fcntl.LOCK_EX)
-                fcntl.flock(lock, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
-            self._alone = alone
+        if not self._holders:
+            self._hold(alone)
+        self._holders += 1
+        try:
             yield
+        finally:
+            self._holders -= 1
+            if not self._holders:
+                self._held.close()
+
+    def _hold(self, alone: bool) -> None:
+        lock = self._held.enter_context(self._lock.open("w"))
+        with self._gate.open("w") as gate:
+            fcntl.flock(gate, fcntl.LOCK_EX)
+            fcntl.flock(lock, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        self._alone = alone

@@ -55,3 +55,15 @@ def test_a_fixture_of_several_tests_holds_the_lock_around_theirs(place: Path) ->
         with pytest.raises(RuntimeError, match="already shares the bed"), bed(alone=True):
             pass
     assert not is_held(lock)
+
+
+def test_the_lock_is_held_until_the_last_holder_leaves(place: Path) -> None:
+    bed = BedLock("b")
+    lock = place / "snakeval-testbed-b.lock"
+    first, second = bed(), bed()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert is_held(lock)
+    second.__exit__(None, None, None)
+    assert not is_held(lock)

@@ -272,6 +272,7 @@ def test_a_stopped_harness_may_end_on_its_own(
     assert stop_when_up(runtime, patient, results).exit_code == 3
     assert (results / "bye").exists()
     assert containers() == []
+    assert marked([patient.name]) == []
 
 
 def test_a_stop_kills_a_harness_that_does_not_end(

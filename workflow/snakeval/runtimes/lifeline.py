@@ -33,11 +33,21 @@ shift
 unset SNAKEVAL_LIFELINE
 {{ read -r SNAKEVAL_LIFELINE </proc/sys/kernel/random/uuid; }} 2>/dev/null
 [ -z "$SNAKEVAL_LIFELINE" ] || export SNAKEVAL_LIFELINE
+marked() {{
+  if grep -qF "SNAKEVAL_LIFELINE=$SNAKEVAL_LIFELINE" /proc/self/environ; then
+    grep -lsF "SNAKEVAL_LIFELINE=$SNAKEVAL_LIFELINE" /proc/[0-9]*/environ
+  else  # the grep of BusyBox reads a line only up to its first NUL
+    for place in /proc/[0-9]*/environ; do
+      tr '\\0' '\\n' <"$place" | grep -qxF "SNAKEVAL_LIFELINE=$SNAKEVAL_LIFELINE" &&
+        echo "$place"
+    done
+  fi
+}} 2>/dev/null
 sweep() {{
   [ -n "$SNAKEVAL_LIFELINE" ] && read -r self rest </proc/self/stat || return
   for round in 1 2 3 4 5 6 7 8 9; do  # one of them may start another one
     again=
-    for place in $(grep -lsF "SNAKEVAL_LIFELINE=$SNAKEVAL_LIFELINE" /proc/[0-9]*/environ); do
+    for place in $(marked); do
       place=${{place%/environ}}
       [ "${{place#/proc/}}" != "$self" ] && kill -KILL "${{place#/proc/}}" && again=yes
     done
@@ -52,7 +62,7 @@ trap 'trap "" TERM INT; stopped=yes; gone=yes; kill -TERM 0' USR1
   trap "" TERM INT
   while read -r line; do :; done <&3
   kill -USR1 $$
-  sleep "$grace"
+  sleep "$grace" >/dev/null 2>&1 3<&-  # it may outlive the harness, whose output ends all the same
   sweep
   kill -KILL 0
 ) &
