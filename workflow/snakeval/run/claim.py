@@ -28,8 +28,8 @@ from snakeval.files import DAMAGE, create_exclusively, json_value, read_bytes, r
 from snakeval.lease import Holder, Lease, LeaseLost
 from snakeval.run.directory import RunDirectory
 
-#: The claims of this process.
-_held: dict[Path, Lease] = {}
+#: The claims of this process, each with the key of its configuration.
+_held: dict[Path, tuple[str, Lease]] = {}
 
 
 def claim(
@@ -45,8 +45,8 @@ def claim(
         ConfigError: *root* cannot be written.
     """
     path = _path(root, identity)
-    if claimed(root, identity, key) is None:
-        withdraw(root, identity)  # what this process claimed for another configuration
+    if path in _held and _held[path][0] != key:
+        withdraw(root, identity)
     awaited: list[str] = []
 
     def is_over() -> bool:
@@ -73,7 +73,7 @@ def claim(
         raise _unwritable(root, error) from None
     except LeaseLost:
         return None
-    _held[path] = lease
+    _held[path] = key, lease
     atexit.register(_withdraw, path)
     return name
 
@@ -124,14 +124,20 @@ def release(root: Path, identity: str, keys: tuple[str, ...], name: str) -> None
 
 def withdraw(root: Path, identity: str) -> None:
     """End the claim of this process, if it has one."""
-    if lease := _held.pop(_path(root, identity), None):
-        lease.__exit__(None, None, None)
+    _end(_path(root, identity))
+
+
+def _end(path: Path) -> bool:
+    if path not in _held:
+        return False
+    _, lease = _held.pop(path)
+    lease.__exit__(None, None, None)
+    return True
 
 
 def _withdraw(path: Path) -> None:
     """End a claim whose command ends without a start, and the output directory made for it."""
-    if lease := _held.pop(path, None):
-        lease.__exit__(None, None, None)
+    if _end(path):
         with contextlib.suppress(OSError):
             path.parent.rmdir()
 
