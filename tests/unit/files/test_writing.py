@@ -17,6 +17,7 @@ from snakeval.files import (
     write_atomically,
     write_if_changed,
 )
+from support.links import refuse_symlinks
 
 
 @pytest.mark.parametrize("write", [write_atomically, write_if_changed])
@@ -78,13 +79,10 @@ def test_a_link_that_several_processes_replace_always_leads_somewhere(tmp_path: 
 def test_without_symbolic_links_a_text_names_the_target(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    def refused(*arguments: object, **options: object) -> None:
-        raise OSError(number, os.strerror(number))
-
     lead(tmp_path / "log", "log-1")
     assert os.readlink(tmp_path / "log") == "log-1"  # noqa: PTH115
     assert led_to(tmp_path / "log") == Path("log-1")
-    monkeypatch.setattr(os, "symlink", refused)
+    refuse_symlinks(monkeypatch, number)
     lead(tmp_path / "log", "log-2")
     assert (tmp_path / "log").read_text() == "It is in log-2.\n"
     assert led_to(tmp_path / "log") == Path("log-2")
@@ -103,11 +101,8 @@ def test_any_other_file_or_directory_leads_nowhere(tmp_path: Path, content: byte
 def test_a_disk_without_room_is_no_file_system_without_links(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refused(*arguments: object, **options: object) -> None:
-        raise OSError(errno.ENOSPC, "full")
-
-    monkeypatch.setattr(os, "symlink", refused)
-    with pytest.raises(OSError, match="full"):
+    refuse_symlinks(monkeypatch, errno.ENOSPC)
+    with pytest.raises(OSError, match="No space left on device"):
         lead(tmp_path / "log", "log-1")
 
 

@@ -5,7 +5,6 @@ Long because the tests of one module are in one file, and this module has many c
 
 from __future__ import annotations
 
-import errno
 import os
 import platform
 import shutil
@@ -28,6 +27,7 @@ from snakeval.runtimes.process import connect
 from snakeval.runtimes.spec import ContainerSpec
 from support.bare import run, spec
 from support.limits import HUNG
+from support.links import refuse_symlinks
 from support.machine import eventually
 
 
@@ -245,11 +245,8 @@ def test_a_broken_environment_is_rebuilt(
 def test_an_environment_is_built_once_where_no_symbolic_links_are(
     tmp_path: Path, pristine: Path, built: ContainerSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refused(*arguments: object, **options: object) -> None:
-        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
-
     shutil.rmtree(pristine / "home")
-    monkeypatch.setattr(os, "symlink", refused)
+    refuse_symlinks(monkeypatch)
     said: list[str] = []
     connect().prepare(built, said.append)
     connect().prepare(built, said.append)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from snakeval.run.directory import RunDirectory
 from snakeval.serving.directory import DeploymentDirectory, undeployed
 from snakeval.serving.plan import Plan
 from snakeval.serving.resolve import resolve
+from support.links import refuse_symlinks
 
 
 @pytest.fixture
@@ -108,10 +107,7 @@ def test_each_start_of_a_server_has_a_log(directory: DeploymentDirectory) -> Non
 def test_without_symbolic_links_server_log_is_the_newest_log_itself(
     directory: DeploymentDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refused(*arguments: object, **options: object) -> None:
-        raise PermissionError(errno.EPERM, "Operation not permitted")
-
-    monkeypatch.setattr(os, "symlink", refused)
+    refuse_symlinks(monkeypatch)
     for said in ("first", "second", "third"):
         directory.new_server_log().write_text(said)
     assert directory.server_log.read_text() == "third"

@@ -124,7 +124,7 @@ def reserve(run: Run, *, lasting: bool = False) -> Run | None:
         return run
 
     def is_current() -> bool:
-        runs = (each for each in _runs(root) if each.was_started and each.name not in run.others)
+        runs = (each for each in _runs(root) if each.name not in run.others and each.was_started)
         is_known = not any(_has_identity(each, run.identity) for each in runs)
         return is_known and claim.promised(root, key) in (None, name)
 

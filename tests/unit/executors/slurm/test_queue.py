@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import stat
@@ -18,6 +17,7 @@ from snakeval.executors.slurm.queue import Queue, link_notes
 from snakeval.run.directory import RunDirectory
 from snakeval.run.heads import enter, leave
 from snakeval.serving.directory import DeploymentDirectory
+from support.links import refuse_symlinks
 
 Says = Callable[..., Path]
 
@@ -196,11 +196,8 @@ def test_the_notes_of_other_runs_of_the_directory_are_passed_over(run: RunDirect
 def test_a_run_on_a_file_system_without_links_leads_to_its_notes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refused(*arguments: object, **options: object) -> None:
-        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
-
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(os, "symlink", refused)
+    refuse_symlinks(monkeypatch)
     run = RunDirectory(tmp_path / "results" / "run")
     run.write_plan([])
     link_notes(run)
